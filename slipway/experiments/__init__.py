@@ -1,0 +1,1 @@
+"""Pure statistics: tests that may be looked at as often as one likes."""
