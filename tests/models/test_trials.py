@@ -136,7 +136,7 @@ def test_error_names_trial_family_and_parameters_when_a_fit_fails(data):
     broken = Family(name="broken", build=lambda _parameters, _seed: Broken(0), plain={"depth": 3})
 
     with pytest.raises(TrainingFailed, match=r"trial 0 failed: broken with \{'depth': 3\}: column 3 is constant"):
-        trials.run((broken,), *data, seed=1, budget_s=5)
+        trials.run((broken,), *data, seed=1, budget_s=5, workers=1)
 
 
 def test_search_stops_soon_when_it_is_interrupted(data):
