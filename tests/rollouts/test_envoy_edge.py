@@ -234,13 +234,13 @@ def test_nothing_is_certain_between_a_proxys_death_and_its_return(tmp_path, upst
         proxy.route(upstream("stable"), upstream("candidate"))
         with proxy.held(5000):
             proxy.kill()
-            killed_s = time.time()
-            wait_until(lambda: not proxy.weights.connected, timeout_s=2)
-            assert proxy.edge.exposures("churn")[-1].until_s <= killed_s + 0.1
+            wait_until(lambda: not proxy.weights.connected)
+            noticed_s = time.time()
+            assert proxy.edge.exposures("churn")[-1].until_s <= noticed_s
             proxy.start()
             wait_until(lambda: proxy.weight() == 5000)
         before, after = proxy.edge.exposures("churn")[-2:]
-        assert before.until_s <= killed_s + 0.1 < after.since_s
+        assert before.until_s <= noticed_s < after.since_s
     finally:
         proxy.close()
 
