@@ -24,6 +24,8 @@ class Target(NamedTuple):
 COMMANDS: dict[str, Target] = {
     "ship": Target("slipway.pipeline.cli", "ship", "Take a model from data to all of production traffic."),
     "rollback": Target("slipway.pipeline.cli", "rollback", "Take a promoted version back at once."),
+    "freeze": Target("slipway.rollouts.people_cli", "freeze", "Let nothing start or advance; a way back still goes."),
+    "unfreeze": Target("slipway.rollouts.people_cli", "unfreeze", "Lift a freeze."),
     "runs": Target("slipway.pipeline.runs_cli", "", "Find old runs of ship and their reports."),
     "up": Target("slipway.pipeline.cli", "up", "Start the local stack: PostgreSQL, Redis, MLflow, Envoy, controller."),
     "status": Target("slipway.pipeline.cli", "status", "Say which servers of the local stack run, and where."),
@@ -35,7 +37,7 @@ COMMANDS: dict[str, Target] = {
     "models": Target("slipway.models.cli", "", "List and compare registered models."),
     "bentos": Target("slipway.bentos.cli", "", "Build and serve packaged models."),
     "loadtests": Target("slipway.loadtests.cli", "", "Load-test a service against its objectives."),
-    "rollouts": Target("slipway.rollouts.cli", "", "Look at and stop rollouts."),
+    "rollouts": Target("slipway.rollouts.cli", "", "Foresee, watch and steer rollouts."),
     "pipeline": Target("slipway.pipeline.steps_cli", "", "Run one step of ship by itself."),
 }
 

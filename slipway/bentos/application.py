@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 CLOSE = (b"connection", b"close")
@@ -136,8 +138,9 @@ class Application:
         started = time.perf_counter()
         request_id = _request_id(scope)
         status, kind = 200, JSON
+        about: Headers = ()
         try:
-            content = await self._predict(scope, receive, request_id)
+            content, about = await self._predict(scope, receive, request_id)
         except Refused as refusal:
             status, kind = refusal.problem.status, PROBLEM
             content = msgspec.json.encode(msgspec.structs.replace(refusal.problem, request_id=request_id))
@@ -154,16 +157,17 @@ class Application:
         else:
             retry_after_s = 0
         self._count(status, started)
-        await self._send(send, status, kind, content, request_id, retry_after_s=retry_after_s)
+        await self._send(send, status, kind, content, request_id, retry_after_s=retry_after_s, about=about)
 
-    async def _predict(self, scope: Scope, receive: Receive, request_id: str) -> bytes:
+    async def _predict(self, scope: Scope, receive: Receive, request_id: str) -> tuple[bytes, Headers]:
         if scope["method"] != "POST":
             raise refused(405, "method", "Method not allowed", f"{PREDICT} takes POST, not {scope['method']}")
         predictor = self._predictor
         if predictor is None:
             raise refused(503, "not-ready", "Not ready", "the service has not started yet", retry_after_s=1)
         body = await self._body(receive)
-        return predictor.answer(await predictor.predict(body), request_id)
+        scored = await predictor.predict(body)
+        return predictor.answer(scored, request_id), predictor.about(scored)
 
     async def _body(self, receive: Receive) -> bytes:
         message = await receive()
@@ -185,12 +189,21 @@ class Application:
             instruments.request_seconds.observe(time.perf_counter() - started)
 
     async def _send(
-        self, send: Send, status: int, kind: bytes, content: bytes, request_id: str, *, retry_after_s: int = 0
+        self,
+        send: Send,
+        status: int,
+        kind: bytes,
+        content: bytes,
+        request_id: str,
+        *,
+        retry_after_s: int = 0,
+        about: Headers = (),
     ) -> None:
         headers = [
             (b"content-type", kind),
             (b"content-length", b"%d" % len(content)),
             (b"x-request-id", request_id.encode()),
+            *about,
         ]
         if retry_after_s:
             headers.append((b"retry-after", b"%d" % retry_after_s))

@@ -18,7 +18,7 @@ from slipway.bentos.ports import StoredFeatures
 from slipway.bentos.problem import Refused
 from slipway.bentos.sabotage import Sabotage, ThousandfoldCharges
 from slipway.bentos.scorer import Scorer
-from slipway.bentos.turns import Scored, Turns
+from slipway.bentos.turns import USABLE, Scored, Turns
 from slipway.features.layout import FeatureSetLayout
 from slipway.models import bundle
 from slipway.models.bundle import Manifest
@@ -78,6 +78,11 @@ class Predictor:
         manifest = self.manifest
         predictions = [Prediction(row.score, manifest.label(row.score), row.features) for row in scored]
         return self._encode(Answer(manifest.model, manifest.model_version, request_id, predictions))
+
+    def about(self, scored: list[Scored]) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the headers that the edge logs: the first row's score, and whether any row was scored on defaults."""
+        kind = b"fallback" if any(row.features not in USABLE for row in scored) else b"ok"
+        return (b"x-slipway-score", b"%.6g" % scored[0].score), (b"x-slipway-prediction", kind)
 
     async def golden(self) -> GoldenResult:
         """Score the golden rows as if a client had sent them, and compare."""

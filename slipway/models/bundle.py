@@ -5,6 +5,8 @@
 standard library are imported: the serving image reads this.
 """
 
+from bisect import bisect_left
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,19 @@ class ReferenceScores(msgspec.Struct, frozen=True, kw_only=True):
     """The distribution of the model's own scores on the hold-out, as equally spaced quantiles."""
 
     quantiles: tuple[float, ...]
+
+    def bins(self, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return the inner edges of about ``count`` equal bins, and the share of the hold-out in each of them.
+
+        A score that equals an edge belongs above it. Scores that many rows share make fewer and wider bins.
+
+        >>> ReferenceScores(quantiles=(0.0, 0.25, 0.5, 0.75, 1.0)).bins(2)
+        ((0.5,), (0.5, 0.5))
+        """
+        steps = len(self.quantiles) - 1
+        edges = tuple(sorted({self.quantiles[round(k * steps / count)] for k in range(1, count)} - {self.quantiles[0]}))
+        below = [0, *(bisect_left(self.quantiles, edge) for edge in edges), steps]
+        return edges, tuple((after - before) / steps for before, after in pairwise(below))
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,12 +85,13 @@ def ship(
 def rollback(
     service: Annotated[str, typer.Argument(help="The service whose promoted version is bad.")],
     *,
+    to: Annotated[int | None, typer.Option(metavar="VERSION", help="An earlier model version; none: the last.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take a promoted version back: the previous release gets all traffic, at once and without a failed request."""
     from slipway.pipeline.rollback import rollback as run_rollback  # noqa: PLC0415  --help must not pay for it
 
-    result = run_rollback(Project.find(), service, actor=actor())
+    result = run_rollback(Project.find(), service, actor=actor(), to=to)
     if as_json:
         print_json(result)
 

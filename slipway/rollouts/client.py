@@ -13,6 +13,7 @@ from slipway.monitoring.journal import JournalUnavailable
 from slipway.monitoring.slo import Slo
 from slipway.project import Project, load_toml
 from slipway.rollouts import errors
+from slipway.rollouts.freezes import EVERY_SERVICE
 from slipway.rollouts.plan import RolloutPlan
 from slipway.rollouts.settings import TOKEN_NAME, RolloutsSettings
 
@@ -95,6 +96,30 @@ class Controller:
     def abort(self, rollout_id: str, *, reason: str, actor: str) -> dict[str, Any]:
         """End a rollout now; all traffic returns to stable. One that has ended is left alone."""
         return self._one("POST", f"/rollouts/{rollout_id}/abort", {"reason": reason, "actor": actor})
+
+    def approve(self, rollout_id: str, *, actor: str, reason: str = "") -> dict[str, Any]:
+        """Let a rollout that waits for an approval go on to all of the traffic."""
+        return self._one("POST", f"/rollouts/{rollout_id}/approve", {"reason": reason, "actor": actor})
+
+    def hold(self, rollout_id: str, *, actor: str, reason: str = "") -> dict[str, Any]:
+        """Keep a rollout's weight where it is; guardrails go on watching."""
+        return self._one("POST", f"/rollouts/{rollout_id}/hold", {"reason": reason, "actor": actor})
+
+    def resume(self, rollout_id: str, *, actor: str, reason: str = "") -> dict[str, Any]:
+        """Let a rollout that is on hold go on."""
+        return self._one("POST", f"/rollouts/{rollout_id}/resume", {"reason": reason, "actor": actor})
+
+    def freezes(self) -> dict[str, dict[str, Any]]:
+        """Return what is frozen: by whom, why, since when; the name ``*`` stands for every service."""
+        return self._one("GET", "/freezes")
+
+    def freeze(self, service: str = EVERY_SERVICE, *, actor: str, reason: str = "") -> dict[str, Any]:
+        """Let nothing start or advance; a way back still goes."""
+        return self._one("PUT", f"/freezes/{service}", {"reason": reason, "actor": actor})
+
+    def unfreeze(self, service: str = EVERY_SERVICE, *, actor: str) -> dict[str, Any]:
+        """Lift a freeze."""
+        return self._one("POST", f"/freezes/{service}/lift", {"actor": actor})
 
     def rollback(self, service: str, *, actor: str, to: int | None = None) -> dict[str, Any]:
         """Take a service back: end its rollout, or put the previous release (or a version) behind stable again."""

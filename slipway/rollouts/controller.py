@@ -22,6 +22,7 @@ from slipway.monitoring.journal import JournalConflict, PostgresJournal, Spool
 from slipway.project import Project
 from slipway.rollouts import envoy
 from slipway.rollouts.envoy_edge import EnvoyEdge
+from slipway.rollouts.freezes import FreezeBook
 from slipway.rollouts.http_api import Endpoints, application
 from slipway.rollouts.local_releases import LocalReleases
 from slipway.rollouts.local_slots import LocalSlots
@@ -115,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             book=FileServiceBook(project.home / EDGE_FOLDER / "services.json"),
             clock=lambda: datetime.now(UTC),
+            freezes=FreezeBook(project.home / EDGE_FOLDER / "freezes.json"),
         )
         loop = Loop(runner, after=lambda: edge.rotate_log(above_bytes=LOG_BYTES))
         endpoints = Endpoints(

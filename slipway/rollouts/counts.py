@@ -1,9 +1,10 @@
 """What was counted for a rollout: the sufficient statistics that every decision is made from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from slipway.experiments.log_latency import LatencyStratum, Moments
 from slipway.experiments.rate_ratio import Events
 from slipway.rollouts.routes import WHOLE
 
@@ -20,6 +21,9 @@ class Metric(StrEnum):
 
     ERRORS = "errors"
     P95 = "p95"
+    P99 = "p99"
+    SLO = "slo"
+    FALLBACK = "fallback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +54,26 @@ class MetricCounts:
         )
 
 
+NO_EVENTS = MetricCounts()
+NO_LATENCIES = Moments()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stratum:
     """Everything counted while the edge used one weight. ``trials``: units whose first request fell here.
 
-    Strata of equal weight add up: the likelihood depends on the weight alone.
+    ``latency_stable`` and ``latency_candidate`` sum up the log-milliseconds of first requests around a centre that was
+    fixed before. Strata of equal weight add up: the likelihood depends on the weight alone.
     """
 
     weight: int
     trials: Pair = Pair()
-    errors: MetricCounts = MetricCounts()
-    p95: MetricCounts = MetricCounts()
+    events: Mapping[Metric, MetricCounts] = field(default_factory=dict)
+    latency_stable: Moments = NO_LATENCIES
+    latency_candidate: Moments = NO_LATENCIES
 
     def of(self, metric: Metric) -> MetricCounts:
-        return self.errors if metric is Metric.ERRORS else self.p95
+        return self.events.get(metric, NO_EVENTS)
 
     @property
     def rho(self) -> float:
@@ -77,8 +87,13 @@ class Stratum:
         return Stratum(
             weight=self.weight,
             trials=self.trials + other.trials,
-            errors=self.errors + other.errors,
-            p95=self.p95 + other.p95,
+            events={
+                metric: self.of(metric) + other.of(metric)
+                for metric in Metric
+                if metric in self.events or metric in other.events
+            },
+            latency_stable=self.latency_stable + other.latency_stable,
+            latency_candidate=self.latency_candidate + other.latency_candidate,
         )
 
 
@@ -98,6 +113,7 @@ class Counts:
 
     ``first_candidate``: of the candidate's first requests, how many failed (the deterministic tier looks at 20).
     ``misrouted``: requests whose arm contradicts the weight that the edge confirmed; anything but 0 voids the counts.
+    ``scores``: first requests by bin of the arm's own hold-out scores.
     """
 
     requests: int = 0
@@ -107,7 +123,8 @@ class Counts:
     first_candidate_requests: int = 0
     first_candidate_failures: int = 0
     misrouted: int = 0
-    strata: tuple[Stratum, ...] = field(default=())
+    strata: tuple[Stratum, ...] = ()
+    scores: Mapping[Arm, tuple[int, ...]] = field(default_factory=dict)
 
 
 def trial_events(strata: Sequence[Stratum], metric: Metric) -> list[Events]:
@@ -120,3 +137,13 @@ def first_events(strata: Sequence[Stratum], metric: Metric) -> list[Events]:
     """Return the units' first events of a metric, stratum by stratum, with the share at exposure."""
     pairs = [(stratum.rho, stratum.of(metric).first_events) for stratum in strata]
     return [Events(rho=rho, a=pair.stable, b=pair.candidate) for rho, pair in pairs]
+
+
+def latencies(strata: Sequence[Stratum]) -> list[LatencyStratum]:
+    """Return the log-latencies of first requests, stratum by stratum."""
+    return [LatencyStratum(rho=s.rho, a=s.latency_stable, b=s.latency_candidate) for s in strata]
+
+
+def exposures(strata: Sequence[Stratum]) -> list[tuple[float, int, int]]:
+    """Return how many units were first seen in each arm, with the share that should have gone to the candidate."""
+    return [(stratum.rho, stratum.trials.stable, stratum.trials.candidate) for stratum in strata]

@@ -58,7 +58,7 @@ def split(state: RolloutState) -> Split:
     match state.phase:
         case Phase.SHADOW:
             shadow_percent = ALL_PERCENT
-        case Phase.CANARY:
+        case Phase.CANARY | Phase.AWAITING_APPROVAL:
             weight = _step_share(state)
         case Phase.SOAKING:
             weight = WHOLE
@@ -73,6 +73,7 @@ def split(state: RolloutState) -> Split:
             | Phase.PROMOTED
             | Phase.ROLLED_BACK
             | Phase.HELD
+            | Phase.OBSERVED
             | Phase.REJECTED
             | Phase.FAILED
             | Phase.SUPERSEDED
@@ -84,7 +85,8 @@ def split(state: RolloutState) -> Split:
 
 
 def _step_share(state: RolloutState) -> int:
-    return state.plan.steps[state.step_index].share
+    # Without steps (blue_green) a hold has nothing to stay at.
+    return state.plan.steps[state.step_index].share if state.plan.steps else 0
 
 
 def acts(before: RolloutState, after: RolloutState) -> tuple[str, ...]:

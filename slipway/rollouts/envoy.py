@@ -74,6 +74,8 @@ LOG_FORMAT = {
     # Whole milliseconds (%DURATION%) are too coarse for a model that answers in two.
     "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
     "flags": "%RESPONSE_FLAGS%",
+    "score": "%RESP(X-SLIPWAY-SCORE)%",
+    "prediction": "%RESP(X-SLIPWAY-PREDICTION)%",
 }
 
 

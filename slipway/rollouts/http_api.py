@@ -18,6 +18,7 @@ from slipway.bentos.release import Release
 from slipway.errors import SlipwayError
 from slipway.monitoring.journal import JournalUnavailable
 from slipway.rollouts import views
+from slipway.rollouts.codec import to_json
 from slipway.rollouts.errors import InvalidRequest, NothingToRollOut, RolloutNotFound
 from slipway.rollouts.observation import Command, Order
 from slipway.rollouts.plan import RolloutPlan
@@ -63,8 +64,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: str = ""
 
 
-class Abort(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An end to a rollout."""
+class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody tells a rollout, or all of them, to do."""
 
     actor: str
     reason: str = ""
@@ -98,6 +99,12 @@ class Endpoints:
             Path("/rollouts/{id}/pass", self.pass_gate, methods=["POST"]),
             Path("/rollouts/{id}/refuse", self.refuse_gate, methods=["POST"]),
             Path("/rollouts/{id}/abort", self.abort, methods=["POST"]),
+            Path("/rollouts/{id}/approve", self.approve, methods=["POST"]),
+            Path("/rollouts/{id}/hold", self.hold, methods=["POST"]),
+            Path("/rollouts/{id}/resume", self.resume, methods=["POST"]),
+            Path("/freezes", self.freezes),
+            Path("/freezes/{service}", self.freeze, methods=["PUT"]),
+            Path("/freezes/{service}/lift", self.unfreeze, methods=["POST"]),
         ]
 
     def health(self, _request: Request) -> Response:
@@ -159,8 +166,38 @@ class Endpoints:
         return await self._order(request, command)
 
     async def abort(self, request: Request) -> Response:
-        body = await _body(request, Abort)
+        body = await _body(request, Said)
         return await self._order(request, Command(order=Order.ABORT, actor=body.actor, reason=body.reason))
+
+    async def approve(self, request: Request) -> Response:
+        return await self._said(request, Order.APPROVE)
+
+    async def hold(self, request: Request) -> Response:
+        return await self._said(request, Order.HOLD)
+
+    async def resume(self, request: Request) -> Response:
+        return await self._said(request, Order.RESUME)
+
+    def freezes(self, _request: Request) -> Response:
+        return JSONResponse(self._freezes())
+
+    async def freeze(self, request: Request) -> Response:
+        body = await _body(request, Said)
+        name = request.path_params["service"]
+        await run_in_threadpool(self._runner.freeze, name, actor=body.actor, reason=body.reason)
+        return JSONResponse(self._freezes())
+
+    async def unfreeze(self, request: Request) -> Response:
+        body = await _body(request, Said)
+        await run_in_threadpool(self._runner.unfreeze, request.path_params["service"], actor=body.actor)
+        return JSONResponse(self._freezes())
+
+    def _freezes(self) -> Any:
+        return to_json(self._runner.freezes())
+
+    async def _said(self, request: Request, order: Order) -> Response:
+        body = await _body(request, Said)
+        return await self._order(request, Command(order=order, actor=body.actor, reason=body.reason))
 
     async def _order(self, request: Request, command: Command) -> Response:
         return self._shown(await run_in_threadpool(self._runner.command, request.path_params["id"], command))

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, RLock, Thread
 
@@ -31,6 +31,8 @@ WATCH_S = 0.5
 READY_TIMEOUT_S = 1.0
 GOLDEN_WAIT_S = 1.0
 LAUNCH_TIMEOUT_S = 90.0
+# Divides the 64 of the reference: each bin holds an eighth of the hold-out rows.
+SCORE_BINS = 8
 BUNDLE = Path("src/bundle")  # where a built Bento holds what it serves
 LOG_LINES = 5
 DEATHS_AT_START = 3
@@ -73,10 +75,11 @@ class _Slot:
         if self.launched is None:
             return SlotStatus(phase=SlotPhase.STARTING, address=address, restarts=restarts, words="it starts")
         if self.launched.phase is SlotPhase.READY and self.unready:
-            words, golden = self.unready, self.launched.golden
-            return SlotStatus(phase=SlotPhase.UNREADY, address=address, restarts=restarts, golden=golden, words=words)
+            return replace(
+                self.launched, phase=SlotPhase.UNREADY, address=address, restarts=restarts, words=self.unready
+            )
         seen = self.launched
-        return SlotStatus(phase=seen.phase, address=address, restarts=restarts, golden=seen.golden, words=seen.words)
+        return replace(seen, address=address, restarts=restarts)
 
 
 class LocalSlots:
@@ -173,7 +176,10 @@ class LocalSlots:
                 return SlotStatus(phase=SlotPhase.UNREADY, golden=False, words=result.words)
             why = why_unready(tenant.address)
             if why is None:
-                return SlotStatus(phase=SlotPhase.READY, golden=True, words=result.words)
+                edges, shares = manifest.reference_scores.bins(SCORE_BINS)
+                return SlotStatus(
+                    phase=SlotPhase.READY, golden=True, words=result.words, score_edges=edges, score_shares=shares
+                )
             words = why
             self._closing.wait(WATCH_S / 5)
         return SlotStatus(phase=SlotPhase.FAILED, words=f"{words}; {self._log(tenant)}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from slipway.rollouts.counts import Arm, ArmWindow, Counts
+from slipway.rollouts.latency import StableLatency
 from slipway.rollouts.ports import SlotStatus
 from slipway.rollouts.regimes import Regime
 
@@ -18,6 +19,11 @@ class Order(StrEnum):
     REFUSE = "refuse"
     ABORT = "abort"
     SUPERSEDE = "supersede"
+    APPROVE = "approve"
+    HOLD = "hold"
+    RESUME = "resume"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +34,6 @@ class Command:
     actor: str
     gate: str = ""
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StableLatency:
-    """Stable's latency in the present regime."""
-
-    requests: int = 0
-    p95_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +54,7 @@ class Observation:
     stable_latency: StableLatency = field(default_factory=StableLatency)
     regimes: tuple[Regime, ...] = ()
     hosts: Mapping[Arm, tuple[str, ...]] = field(default_factory=dict)
+    score_edges: Mapping[Arm, tuple[float, ...]] = field(default_factory=dict)
     stable_window: ArmWindow = field(default_factory=ArmWindow)
     candidate_window: ArmWindow = field(default_factory=ArmWindow)
     new_requests: int = 0

@@ -5,15 +5,17 @@ with the same regimes give the same counts, however they were cut into looks: af
 from the rollout's start.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, log
 
 import msgspec
 
-from slipway.rollouts.counts import Arm, ArmWindow, Counts, MetricCounts, Pair, Stratum
+from slipway.experiments.log_latency import Moments
+from slipway.rollouts.counts import Arm, ArmWindow, Counts, Metric, MetricCounts, Pair, Stratum
 from slipway.rollouts.guardrails import FIRST_REQUESTS
-from slipway.rollouts.observation import StableLatency
+from slipway.rollouts.latency import StableLatency
 from slipway.rollouts.regimes import Regime
 from slipway.rollouts.routes import WHOLE, Unit, takes_candidate
 
@@ -22,9 +24,15 @@ SERVER_ERROR = 500
 CLIENT_GONE = "DC"
 # Enough for a 95th percentile; bounds memory and sorting at any traffic.
 LATENCIES_KEPT = 20_000
+# A latency of zero has no logarithm; the log's clock counts microseconds.
+LEAST_MS = 0.001
 
-# What a unit has done so far, one bit each.
-SEEN, FAILED, SLOW = 1, 2, 4
+# What a unit has done so far: that it was seen, then one bit for each metric that it had an event of.
+METRICS = tuple(Metric)
+SEEN = 1
+BIT = {metric: 2 << index for index, metric in enumerate(METRICS)}
+ERRORS, P95, P99, SLO = (BIT[metric] for metric in (Metric.ERRORS, Metric.P95, Metric.P99, Metric.SLO))
+PREDICTIONS = {"fallback": BIT[Metric.FALLBACK]}
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -40,6 +48,8 @@ class Line(msgspec.Struct, frozen=True):
     attempts: int = 0
     status: int = 0
     flags: str | None = None
+    score: str | None = None
+    prediction: str | None = None
 
     @property
     def started_s(self) -> float:
@@ -93,17 +103,29 @@ class _Cells:
     """The counts of one stratum, by arm."""
 
     trials: list[int] = field(default_factory=lambda: [0, 0])
-    error_firsts: list[int] = field(default_factory=lambda: [0, 0])
-    error_trials: list[int] = field(default_factory=lambda: [0, 0])
-    slow_firsts: list[int] = field(default_factory=lambda: [0, 0])
-    slow_trials: list[int] = field(default_factory=lambda: [0, 0])
+    firsts: dict[Metric, list[int]] = field(default_factory=lambda: {metric: [0, 0] for metric in METRICS})
+    among_trials: dict[Metric, list[int]] = field(default_factory=lambda: {metric: [0, 0] for metric in METRICS})
+    latency: list[list[float]] = field(default_factory=lambda: [[0, 0.0, 0.0], [0, 0.0, 0.0]])
+
+    def add_latency(self, side: int, centred: float) -> None:
+        sums = self.latency[side]
+        sums[0] += 1
+        sums[1] += centred
+        sums[2] += centred * centred
 
     def freeze(self, weight: int) -> Stratum:
         return Stratum(
             weight=weight,
             trials=_pair(self.trials),
-            errors=MetricCounts(first_events=_pair(self.error_firsts), trial_events=_pair(self.error_trials)),
-            p95=MetricCounts(first_events=_pair(self.slow_firsts), trial_events=_pair(self.slow_trials)),
+            events={
+                metric: MetricCounts(
+                    first_events=_pair(self.firsts[metric]), trial_events=_pair(self.among_trials[metric])
+                )
+                for metric in METRICS
+                if any(self.firsts[metric])
+            },
+            latency_stable=_moments(self.latency[0]),
+            latency_candidate=_moments(self.latency[1]),
         )
 
 
@@ -112,7 +134,7 @@ class Tally:
     """Counts of one rollout, grown line by line.
 
     ``hosts``: the addresses of each arm's own processes: an answer from any other host is a failure of the arm, even
-    with status 200.
+    with status 200. ``score_edges``: the inner edges of bins over each arm's own hold-out scores.
     """
 
     service: str
@@ -120,6 +142,7 @@ class Tally:
     salt: str
     unit: Unit
     hosts: Mapping[Arm, tuple[str, ...]]
+    score_edges: Mapping[Arm, tuple[float, ...]] = field(default_factory=dict)
     requests: int = 0
     candidate_requests: int = 0
     candidate_failures: int = 0
@@ -129,6 +152,7 @@ class Tally:
     misrouted: int = 0
     _units: dict[str, int] = field(default_factory=dict)
     _cells: dict[int, _Cells] = field(default_factory=dict)
+    _scores: dict[Arm, list[int]] = field(default_factory=dict)
     _windows: dict[Arm, _Window] = field(default_factory=lambda: {arm: _Window() for arm in Arm})
     _latencies_ms: list[float] = field(default_factory=list)
     _latencies_since_s: float = 0.0
@@ -151,12 +175,20 @@ class Tally:
             first_candidate_failures=self.first_candidate_failures,
             misrouted=self.misrouted,
             strata=tuple(self._cells[weight].freeze(weight) for weight in sorted(self._cells)),
+            scores={arm: tuple(bins) for arm, bins in self._scores.items()},
         )
 
     def stable_latency(self) -> StableLatency:
         """Return stable's latency over the present regime."""
-        p95_ms = quantile(sorted(self._latencies_ms), 0.95)
-        return StableLatency() if p95_ms is None else StableLatency(requests=len(self._latencies_ms), p95_ms=p95_ms)
+        if not self._latencies_ms:
+            return StableLatency()
+        ordered = sorted(self._latencies_ms)
+        return StableLatency(
+            requests=len(ordered),
+            p95_ms=quantile(ordered, 0.95) or 0.0,
+            p99_ms=quantile(ordered, 0.99) or 0.0,
+            mean_log_ms=sum(log(max(ms, LEAST_MS)) for ms in ordered) / len(ordered),
+        )
 
     def close_window(self) -> tuple[ArmWindow, ArmWindow, int]:
         """Return stable's and the candidate's numbers since the last call, and how many requests there were."""
@@ -204,19 +236,28 @@ class Tally:
             self._keep_latency(line.ms, regime)
         if regime.weight == 0:
             return  # nobody was exposed yet: a unit's first request in the rollout is still to come
-        cells = self._cells.setdefault(regime.weight, _Cells())
-        slow = _is_slow(line.ms, arm, regime)
+        cells = self._cells.get(regime.weight) or self._cells.setdefault(regime.weight, _Cells())
+        happened = _events(line, arm, regime, failed=failed)
         side = int(arm is Arm.CANDIDATE)
         known = self._units.get(unit, 0)
         if not known & SEEN:
             cells.trials[side] += 1
-            cells.error_trials[side] += failed
-            cells.slow_trials[side] += slow
-        if failed and not known & FAILED:
-            cells.error_firsts[side] += 1
-        if slow and not known & SLOW:
-            cells.slow_firsts[side] += 1
-        self._units[unit] = known | SEEN | FAILED * failed | SLOW * slow
+            _tick(cells.among_trials, happened, side)
+            if line.ms is not None and regime.thresholds is not None and not failed:
+                cells.add_latency(side, log(max(line.ms, LEAST_MS)) - regime.thresholds.centre_log_ms)
+            self._keep_score(line, arm, failed=failed)
+        _tick(cells.firsts, happened & ~known, side)
+        self._units[unit] = known | SEEN | happened
+
+    def _keep_score(self, line: Line, arm: Arm, *, failed: bool) -> None:
+        edges = self.score_edges.get(arm, ())
+        if not edges or failed or line.score is None:
+            return
+        try:
+            score = float(line.score)
+        except ValueError:  # several values in one header: no score
+            return
+        self._scores.setdefault(arm, [0] * (len(edges) + 1))[bisect_right(edges, score)] += 1
 
     def _keep_latency(self, ms: float, regime: Regime) -> None:
         if regime.since_s > self._latencies_since_s:
@@ -235,11 +276,30 @@ def quantile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[ceil(share * len(ordered)) - 1] if ordered else None
 
 
-def _is_slow(ms: float | None, arm: Arm, regime: Regime) -> bool:
-    if regime.thresholds is None or regime.weight == WHOLE:
-        return False
-    limit = regime.thresholds.candidate_ms if arm is Arm.CANDIDATE else regime.thresholds.stable_ms
-    return ms is None or ms > limit
+def _events(line: Line, arm: Arm, regime: Regime, *, failed: bool) -> int:
+    """Return what happened in a request, as bits."""
+    happened = ERRORS if failed else PREDICTIONS.get(line.prediction or "", 0)
+    limits, ms = regime.thresholds, line.ms
+    if limits is None:
+        return happened
+    p95_ms, p99_ms = limits.of_candidate if arm is Arm.CANDIDATE else limits.of_stable
+    # With all of the traffic on the candidate there is nothing to compare with; the objective holds all the same.
+    if regime.weight < WHOLE:
+        happened |= P95 * (ms is None or ms > p95_ms) | P99 * (ms is None or ms > p99_ms)
+    if limits.slo_ms is not None:
+        happened |= SLO * (ms is None or ms > limits.slo_ms)
+    return happened
+
+
+def _tick(cells: Mapping[Metric, list[int]], happened: int, side: int) -> None:
+    if happened:
+        for metric, bit in BIT.items():
+            if happened & bit:
+                cells[metric][side] += 1
+
+
+def _moments(sums: Sequence[float]) -> Moments:
+    return Moments(n=int(sums[0]), total=sums[1], squares=sums[2])
 
 
 def _pair(sides: Sequence[int]) -> Pair:

@@ -18,7 +18,13 @@ Margin = Annotated[float, Field(ge=0, le=100)]
 class Strategy(StrEnum):
     """How the candidate gets its traffic."""
 
-    CANARY = "canary"
+    CANARY = "canary"  # step by step, then all of the traffic once no harm is proven
+    BLUE_GREEN = "blue_green"  # from nothing to everything, the old release kept warm for the way back
+    SHADOW = "shadow"  # mirrored requests only: nobody is answered by the candidate
+    AB = "ab"  # one share for a planned time, for an experiment: nothing is promoted
+
+
+STEPLESS = frozenset({Strategy.BLUE_GREEN, Strategy.SHADOW})
 
 
 class Table(BaseModel):
@@ -70,11 +76,52 @@ class SlowGuardrail(Table):
     floor_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0
 
 
+class SloGuardrail(Table):
+    """The candidate's share of requests slower than ``ms`` is at most ``share``, whatever stable's is."""
+
+    ms: Annotated[float, Field(gt=0, le=60_000)]
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.01
+
+
+class LatencyGuardrail(Table):
+    """The candidate's geometric mean latency is at most ``ratio`` times stable's, or ``floor_ms`` above it."""
+
+    ratio: Annotated[float, Field(ge=1, le=100)] = 1.25
+    floor_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0
+
+
+class FallbackGuardrail(Table):
+    """Predictions from defaults instead of features: at most ``1 + margin`` times as often as stable.
+
+    A prediction that is no number is answered as an error, and counted as one.
+    """
+
+    margin: Margin = 1.0
+
+
+class DriftGuardrail(Table):
+    """Each arm's scores against those of its own model's hold-out rows; ``effect``: by how much a tenth may move."""
+
+    effect: Annotated[float, Field(gt=0, lt=0.9)] = 0.1
+
+
+class SampleRatioGuardrail(Table):
+    """Units are assigned as the weights say; a hit voids the counts."""
+
+    alpha: Annotated[float, Field(gt=0, le=0.05)] = 0.001
+
+
 class Guardrails(Table):
-    """What is watched."""
+    """What is watched; ``errors`` and ``p95`` must prove no harm before a promotion, the others only stop one."""
 
     errors: ErrorsGuardrail = ErrorsGuardrail()
     p95: SlowGuardrail = SlowGuardrail()
+    p99: SlowGuardrail = SlowGuardrail()
+    slo: SloGuardrail | None = None
+    latency: LatencyGuardrail = LatencyGuardrail()
+    fallback: FallbackGuardrail = FallbackGuardrail()
+    drift: DriftGuardrail = DriftGuardrail()
+    sample_ratio: SampleRatioGuardrail = SampleRatioGuardrail()
 
 
 class RolloutPlan(Table):
@@ -100,10 +147,28 @@ class RolloutPlan(Table):
     blind_s: Seconds = 60.0
     # For how long gates (the load test) may stay open: a client that died must not leave a process behind.
     gates_s: Seconds = 600.0
+    # Whether somebody must approve before all of the traffic moves, and for how long that is waited for.
+    approval: bool = False
+    approval_s: Seconds = 24 * 3600.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_steps(cls, table: Any) -> Any:
+        if isinstance(table, Mapping) and table.get("strategy") in STEPLESS:
+            return {"steps": (), **table}
+        return table
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
         weights = [step.weight for step in self.steps]
+        if self.strategy in STEPLESS:
+            if weights:
+                msg = f"strategy {self.strategy} has no steps, got weights {weights}; leave them out or take canary"
+                raise ValueError(msg)
+            return self
+        if self.strategy is Strategy.AB and len(weights) != 1:
+            msg = f"strategy ab has exactly one step, its share and duration, got weights {weights}"
+            raise ValueError(msg)
         if not weights or any(after <= before for before, after in pairwise(weights)):
             msg = f"weights of steps must rise, got {weights}; for example 5, 25, 50"
             raise ValueError(msg)

@@ -75,7 +75,8 @@ class SlotStatus:
     """What is known about the process in a slot.
 
     ``golden`` is ``None`` until the golden rows were asked; ``words`` says why a phase is not ``READY``, or how golden
-    rows went. ``restarts`` counts how often the process died and was started again.
+    rows went. ``restarts`` counts how often the process died and was started again. ``score_edges`` are the inner edges
+    of bins over the scores of the release's own hold-out rows, ``score_shares`` what share of them fell into each bin.
     """
 
     phase: SlotPhase = SlotPhase.ABSENT
@@ -83,6 +84,8 @@ class SlotStatus:
     restarts: int = 0
     golden: bool | None = None
     words: str = ""
+    score_edges: tuple[float, ...] = ()
+    score_shares: tuple[float, ...] = ()
 
 
 class Slots(Protocol):

@@ -19,6 +19,7 @@ from slipway.rollouts.codec import from_json, to_json
 from slipway.rollouts.convergence import Convergence
 from slipway.rollouts.desired import split
 from slipway.rollouts.errors import NothingToRollOut, RolloutNotFound
+from slipway.rollouts.freezes import EVERY_SERVICE, Freeze, FreezeBook
 from slipway.rollouts.observation import Command, Observation, Order
 from slipway.rollouts.observer import Line, parse
 from slipway.rollouts.plan import RolloutPlan
@@ -46,7 +47,9 @@ class Runner:
         journal: Spool,
         book: ServiceBook,
         clock: Callable[[], datetime],
+        freezes: FreezeBook | None = None,
     ) -> None:
+        self._freezes = freezes or FreezeBook()
         self._edge, self._slots, self._releases = edge, slots, releases
         self._journal, self._clock = journal, clock
         self._lock = RLock()
@@ -70,6 +73,7 @@ class Runner:
                 return running
             if known.stable and known.stable.digest == release.digest:
                 return None
+            self._refuse_frozen(service)
             if known.stable:
                 msg = f"{service} has a stable release, {known.stable.name}; start a rollout of {release.name} instead"
                 raise NothingToRollOut(msg)
@@ -93,6 +97,7 @@ class Runner:
             known = self._service(service)
             if (running := self._attachable(service, candidate, plan)) is not None:
                 return running
+            self._refuse_frozen(service)
             if known.stable is None:
                 msg = f"{service} has no stable release to compare with; install one first"
                 raise NothingToRollOut(msg)
@@ -136,6 +141,35 @@ class Runner:
                 self.look()
                 return running
             return self.rollout(rollout_id)
+
+    def freeze(self, service: str, *, actor: str, reason: str) -> None:
+        """Let nothing start or advance, in one service or in all; a way back still goes."""
+        with self._lock:
+            if service != EVERY_SERVICE:
+                self._service(service)
+            self._freezes.put(service, Freeze(actor=actor, reason=reason, at=self._clock()))
+            self._tell_frozen(Order.FREEZE, actor=actor, reason=reason)
+
+    def unfreeze(self, service: str, *, actor: str) -> None:
+        """Lift a freeze; rollouts that no other freeze covers go on."""
+        with self._lock:
+            self._freezes.lift(service)
+            self._tell_frozen(Order.UNFREEZE, actor=actor, reason="")
+
+    def freezes(self) -> dict[str, Freeze]:
+        with self._lock:
+            return self._freezes.all()
+
+    def _refuse_frozen(self, service: str) -> None:
+        if (freeze := self._freezes.of(service)) is not None:
+            msg = f"{service} is {freeze.words}: nothing starts; lift it with 'slipway unfreeze'"
+            raise NothingToRollOut(msg)
+
+    def _tell_frozen(self, order: Order, *, actor: str, reason: str) -> None:
+        for running in self._running.values():
+            is_frozen = self._freezes.of(running.state.service) is not None
+            if is_frozen == (order is Order.FREEZE) and is_frozen != bool(running.state.frozen_by):
+                running.commands.append(Command(order=order, actor=actor, reason=reason))
 
     def when_idle(self, work: Callable[[], object]) -> None:
         """Do something that must not happen while a rollout is on its way."""

@@ -18,7 +18,7 @@ from slipway.rollouts.state import Kind, Phase, RolloutState
 # A database that is away for less than this may be restarting: the weights stay. Longer, and all traffic goes to stable
 # until it is back.
 JOURNAL_GRACE_S = 3.0
-COUNTING = frozenset({Phase.SHADOW, Phase.CANARY, Phase.SOAKING, Phase.SWAPPING, Phase.HOLD})
+COUNTING = frozenset({Phase.SHADOW, Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.SOAKING, Phase.SWAPPING, Phase.HOLD})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class Running:
             salt=state.salt,
             unit=state.plan.unit,
             hosts=state.hosts,
+            score_edges=state.score_edges,
         )
         return cls(state=state, head=head, tally=tally, position=state.log_start, seen=seen or Observation())
 
@@ -84,6 +85,10 @@ def observe(
     regimes = extend(state.regimes, exposures, wanted=wanted if state.phase in COUNTING else None, now_s=now_s)
     hosts = _hosts(state.hosts, {Arm.STABLE: (stable, following), Arm.CANDIDATE: (candidate,)})
     tally.hosts = hosts
+    tally.score_edges = {
+        arm: slot.score_edges or state.score_edges.get(arm, ())
+        for arm, slot in ((Arm.STABLE, stable), (Arm.CANDIDATE, candidate))
+    }
     tally.fold(lines, regimes)
     stable_window, candidate_window, new_requests = tally.close_window()
     champion = desired(state).champion
@@ -97,6 +102,7 @@ def observe(
         stable_latency=tally.stable_latency(),
         regimes=regimes,
         hosts=hosts,
+        score_edges=tally.score_edges,
         stable_window=stable_window,
         candidate_window=candidate_window,
         new_requests=new_requests,

@@ -31,18 +31,28 @@ class Phase(StrEnum):
     CANARY = "CANARY"
     SOAKING = "SOAKING"
     SWAPPING = "SWAPPING"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
     HOLD = "HOLD"
     ROLLING_BACK = "ROLLING_BACK"
     PROMOTED = "PROMOTED"
     ROLLED_BACK = "ROLLED_BACK"
     HELD = "HELD"
+    OBSERVED = "OBSERVED"
     REJECTED = "REJECTED"
     FAILED = "FAILED"
     SUPERSEDED = "SUPERSEDED"
 
 
 TERMINAL = frozenset(
-    {Phase.PROMOTED, Phase.ROLLED_BACK, Phase.HELD, Phase.REJECTED, Phase.FAILED, Phase.SUPERSEDED},
+    {
+        Phase.PROMOTED,
+        Phase.ROLLED_BACK,
+        Phase.HELD,
+        Phase.OBSERVED,
+        Phase.REJECTED,
+        Phase.FAILED,
+        Phase.SUPERSEDED,
+    },
 )
 # Phases in which the candidate's way leads back: adopted and acted on even when they can't be journalled at once.
 RETREATING = TERMINAL - {Phase.PROMOTED} | {Phase.ROLLING_BACK, Phase.HOLD}
@@ -74,7 +84,8 @@ class RolloutState:
     ``elapsed_s`` is the time *with evidence* spent in this phase (and step): looks without requests, or with weights
     that the edge did not confirm, don't count. ``blind_s`` and ``unready_s`` are how long that, or an unready
     candidate, has lasted. ``ending`` is where ROLLING_BACK leads to. ``hosts`` are the addresses that answered for an
-    arm; ``log_start`` is where in the access log the rollout began.
+    arm; ``log_start`` is where in the access log the rollout began. While ``frozen_by`` (the service is frozen) or
+    ``paused_by`` (this rollout is on hold) names somebody, weights stay, nothing advances, guardrails go on watching.
     """
 
     id: str
@@ -105,6 +116,10 @@ class RolloutState:
     unready_s: float = 0.0
     log_start: int = 0
     hosts: Mapping[Arm, tuple[str, ...]] = field(default_factory=dict)
+    score_edges: Mapping[Arm, tuple[float, ...]] = field(default_factory=dict)
+    frozen_by: str = ""
+    paused_by: str = ""
+    approved_by: str = ""
     thresholds: Thresholds | None = None
     regimes: tuple[Regime, ...] = ()
     readings: tuple[Reading, ...] = ()
@@ -118,7 +133,10 @@ class RolloutState:
     @property
     def label(self) -> str:
         """Return the phase as people read it: ``CANARY[1]``."""
-        return f"{self.phase}[{self.step_index}]" if self.phase is Phase.CANARY else str(self.phase)
+        label = f"{self.phase}[{self.step_index}]" if self.phase is Phase.CANARY else str(self.phase)
+        if self.frozen_by and not self.is_finished:
+            return f"FROZEN({label})"
+        return f"HOLD({label})" if self.paused_by and not self.is_finished else label
 
     @property
     def is_urgent(self) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from slipway.monitoring.journal import Entry
 from slipway.rollouts.codec import to_json
+from slipway.rollouts.guardrails import Reading
 from slipway.rollouts.ports import SlotPhase
 from slipway.rollouts.running import Running
 from slipway.rollouts.services import Service
@@ -14,6 +15,7 @@ OUTCOMES = {
     Phase.PROMOTED: "promoted",
     Phase.ROLLED_BACK: "rolled_back",
     Phase.HELD: "held",
+    Phase.OBSERVED: "observed",
     Phase.REJECTED: "rejected",
     Phase.FAILED: "failed",
     Phase.SUPERSEDED: "superseded",
@@ -23,7 +25,7 @@ OUTCOMES = {
 def rollout(running: Running, *, edge_url: str, now: datetime) -> dict[str, Any]:
     """Return a rollout's status; ``weight`` in ten-thousandths, ``outcome`` is ``None`` until it has ended.
 
-    ``evidence`` lists the guardrails that promotion needs: ``safe_log_e`` must reach ``line``.
+    ``guardrails`` lists all readings, ``evidence`` those that promotion needs: ``safe_log_e`` must reach ``line``.
     """
     state, seen = running.state, running.seen
     address = seen.candidate.address
@@ -50,22 +52,23 @@ def rollout(running: Running, *, edge_url: str, now: datetime) -> dict[str, Any]
             "candidate_failures": seen.counts.candidate_failures,
             "failed_requests_seen_by_users": seen.counts.user_failures,
         },
-        "evidence": [
-            {
-                "guardrail": reading.guardrail,
-                "harm_log_e": reading.harm_log_e,
-                "harm_line": reading.harm_line,
-                "safe_log_e": reading.safe_log_e,
-                "line": reading.safe_line,
-                "words": reading.words,
-            }
-            for reading in state.readings
-            if reading.safe_log_e is not None
-        ],
+        "evidence": [_reading(reading) for reading in state.readings if reading.safe_log_e is not None],
+        "guardrails": [_reading(reading) for reading in state.readings],
         "journalled": running.unjournalled_since is None,
         "started_at": state.started_at.isoformat(),
         "finished_at": state.finished_at.isoformat() if state.finished_at else None,
         "seconds": round(((state.finished_at or now) - state.started_at).total_seconds(), 3),
+    }
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    return {
+        "guardrail": reading.guardrail,
+        "harm_log_e": reading.harm_log_e,
+        "harm_line": reading.harm_line,
+        "safe_log_e": reading.safe_log_e,
+        "line": reading.safe_line,
+        "words": reading.words,
     }
 
 

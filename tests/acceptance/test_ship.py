@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
+from slipway.local.settings import PostgresSettings
 
 from slipway.bentos import releases
 from slipway.project import Project
@@ -53,6 +55,32 @@ def test_stack_runs_and_says_where_after_a_ship(checkout, promoted):
 def test_second_ship_says_unchanged_when_nothing_changed(checkout, promoted, telco_csv):
     again = checkout.ship("--data", telco_csv)
     assert (again.exit_code, again.json["outcome"]) == (0, "unchanged"), again.words
+
+
+def test_rollout_is_decided_again_from_its_journal_until_an_event_is_edited_by_hand(checkout, promoted):
+    rollout = promoted.json["rollout"]["id"]
+    same = checkout.slipway("rollouts", "replay", rollout)
+    assert same.returncode == 0, same.stderr
+    project = Project(root=checkout.root, home=checkout.home, name="slipway")
+    with psycopg.connect(PostgresSettings.load(project).url(), autocommit=True) as database:
+        stream = f"rollout/churn/{rollout}"
+        select = "select body::text from monitoring.journal where stream = %s and seq = 5"
+        ((body,),) = database.execute(select, (stream,)).fetchall()
+        update = "update monitoring.journal set body = %s::json where stream = %s and seq = 5"
+        database.execute(update, (body.replace("churn", "chunk"), stream))
+        edited = checkout.slipway("rollouts", "replay", rollout)
+        database.execute(update, (body, stream))
+    assert edited.returncode == 3
+    assert "5" in edited.stderr
+    assert checkout.slipway("rollouts", "replay", rollout).returncode == 0
+
+
+def test_frozen_service_is_not_shipped_to_and_is_again_when_the_freeze_is_lifted(checkout, telco_csv, stable):
+    checkout.slipway("freeze", "churn", "--reason", "black friday")
+    refused = checkout.ship("--data", telco_csv, "--sabotage", "quality")
+    checkout.slipway("unfreeze", "churn")
+    assert refused.exit_code == 1, refused.words
+    assert "black friday" in refused.words
 
 
 @pytest.mark.parametrize("kind", ["errors"])

@@ -54,6 +54,8 @@ def test_a_prediction_has_model_version_score_and_label_when_asked_by_id(
     answer = served(application, ask)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert answer.headers["x-request-id"] == "r-1"
+    assert answer.headers["x-slipway-prediction"] == "ok"
+    assert float(answer.headers["x-slipway-score"]) == pytest.approx(answer.json()["predictions"][0]["score"], abs=1e-5)
     assert answer.json() == {
         "model": "accounts",
         "model_version": 7,

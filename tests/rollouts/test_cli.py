@@ -1,5 +1,6 @@
 """``slipway rollouts``: what people read, what tools read."""
 
+import getpass
 import json
 
 import pytest
@@ -7,6 +8,7 @@ from served import TOKEN, Served
 from typer.testing import CliRunner
 from world import QUICK, release
 
+from slipway.rollouts import people_cli
 from slipway.rollouts.cli import app
 
 
@@ -51,3 +53,42 @@ def test_abort_ends_a_rollout_and_events_tell_why(served: Served, run):
     events = json.loads(run("events", rollout, "--json").stdout)
     assert [events[0]["kind"], events[-1]["state"]["phase"]] == ["started", "ROLLED_BACK"]
     assert "wrong model" in run("status", rollout).stderr
+
+
+def test_people_hold_resume_and_freeze(served: Served, run):
+    rollout = served.client.start("churn", release(2), QUICK, waits_for=["load_test"], actor="test")["id"]
+    assert "HOLD(" in run("hold", rollout, "--reason", "support asks").stderr
+    assert "HOLD(" not in run("resume", rollout).stderr
+    events = served.client.events(rollout)[1:]
+    people = [event["actor"] for event in events if any("put on hold" in reason for reason in event["reasons"])]
+    assert people == [getpass.getuser()]
+    freezes = CliRunner().invoke(people_cli.app, ["freeze", "churn", "--reason", "friday"]).stderr
+    assert "churn: frozen by" in freezes
+    assert "nothing is frozen" in CliRunner().invoke(people_cli.app, ["unfreeze", "churn"]).stderr
+
+
+def test_plan_foretells_before_anything_starts(served: Served, run):
+    folder = served.project.root / "bentos" / "churn"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bento.toml").write_text("[rollout]\nshadow_s = 5\n")
+    words = run("plan", "churn").stderr
+    assert "1,240 candidate requests" in words
+    seen = json.loads(run("plan", "churn", "--rps", "1", "--json").stdout)
+    assert (seen["promotion"], len(seen["missing"])) == (None, 2)
+
+
+@pytest.mark.parametrize(("order", "code"), [("abort", 3), ("refuse", 3)])
+def test_wait_says_by_its_exit_code_how_it_ended(served: Served, run, order, code):
+    rollout = served.client.start("churn", release(2), QUICK, waits_for=["load_test"], actor="test")["id"]
+    if order == "abort":
+        served.client.abort(rollout, reason="no", actor="test")
+    else:
+        served.client.refuse(rollout, gate="load_test", reason="slow", actor="test")
+    assert CliRunner().invoke(app, ["wait", rollout, "--timeout", "30"]).exit_code == code
+
+
+def test_watch_shows_the_guardrails_until_the_end(served: Served, run):
+    rollout = served.client.start("churn", release(2), QUICK, waits_for=["load_test"], actor="test")["id"]
+    served.client.abort(rollout, reason="seen enough", actor="test")
+    shown = run("watch", rollout).stderr
+    assert "seen enough" in shown

@@ -4,15 +4,20 @@ from math import log
 
 import pytest
 
-from slipway.rollouts.counts import Counts, MetricCounts, Pair, Stratum
+from slipway.rollouts.counts import Counts, Metric, MetricCounts, Pair, Stratum
 from slipway.rollouts.guardrails import ABSOLUTE, Thresholds, read
-from slipway.rollouts.plan import RolloutPlan, SlowGuardrail
+from slipway.rollouts.latency import StableLatency
+from slipway.rollouts.plan import Guardrails, RolloutPlan
 
 
 def counts(trials: tuple[int, int], errors: tuple[int, int] = (0, 0), slow: tuple[int, int] = (0, 0)) -> Counts:
     pair = [Pair(stable=a, candidate=b) for a, b in (trials, errors, slow)]
     metrics = [MetricCounts(first_events=one, trial_events=one) for one in pair[1:]]
-    return Counts(strata=(Stratum(weight=5000, trials=pair[0], errors=metrics[0], p95=metrics[1]),))
+    return Counts(
+        strata=(
+            Stratum(weight=5000, trials=pair[0], events=dict(zip((Metric.ERRORS, Metric.P95), metrics, strict=False))),
+        )
+    )
 
 
 def readings(seen: Counts, carried=None):
@@ -46,7 +51,7 @@ def test_absolute_limit_sees_a_failing_candidate_that_has_nothing_beside_it():
             Stratum(
                 weight=10_000,
                 trials=Pair(candidate=100),
-                errors=MetricCounts(trial_events=Pair(candidate=30), first_events=Pair(candidate=30)),
+                events={Metric.ERRORS: MetricCounts(trial_events=Pair(candidate=30), first_events=Pair(candidate=30))},
             ),
         )
     )
@@ -62,7 +67,7 @@ def test_earlier_attempts_evidence_multiplies():
 
 def test_lines_split_alpha_for_rollback_only():
     reading = readings(counts((10, 10)))["errors"]
-    assert reading.harm_line == pytest.approx(log(3 / 0.01))
+    assert reading.harm_line == pytest.approx(log(7 / 0.01))
     assert reading.safe_line == pytest.approx(log(1 / 0.01))
 
 
@@ -70,10 +75,10 @@ def test_words_carry_the_arithmetic():
     words = readings(counts((2565, 1258), slow=(131, 1)))["errors"].words
     assert words == (
         "errors: 0 of 1,258 candidate first requests failed, 0 of 2,565 stable ones; "
-        "log e for harm 0.0 of 5.7, against harm 4.7 of 4.6"
+        "log e for harm 0.0 of 6.6, against harm 4.7 of 4.6"
     )
 
 
 @pytest.mark.parametrize(("p95_ms", "candidate_ms"), [(0.5, 5.5), (20.0, 25.0), (100.0, 125.0)])
 def test_candidate_is_slow_above_the_practical_margin(p95_ms, candidate_ms):
-    assert Thresholds.beside(p95_ms, SlowGuardrail()).candidate_ms == candidate_ms
+    assert Thresholds.beside(StableLatency(p95_ms=p95_ms), Guardrails()).of_candidate[0] == candidate_ms

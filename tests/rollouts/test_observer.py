@@ -2,7 +2,9 @@
 
 import json
 import time
+from dataclasses import replace
 from itertools import pairwise
+from math import log
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from slipway.rollouts.regimes import Regime
 from slipway.rollouts.routes import Unit, takes_candidate
 
 SALT, WEIGHT = "churn-1", 2500
-SLOW = Thresholds(stable_ms=5.0, candidate_ms=10.0)
+SLOW = Thresholds(of_stable=(5.0, 5.0), of_candidate=(10.0, 10.0))
 REGIME = Regime(weight=WEIGHT, since_s=100.0, until_s=200.0, thresholds=SLOW)
 OWN = {Arm.STABLE: ("s:1",), Arm.CANDIDATE: ("c:1",)}
 UNITS = [f"unit-{number}" for number in range(400)]
@@ -63,17 +65,17 @@ def test_counts_of_a_hand_made_log():
     assert (counts.requests, counts.candidate_requests, counts.candidate_failures, counts.user_failures) == (6, 4, 2, 0)
     (stratum,) = counts.strata
     assert stratum.trials == Pair(stable=2, candidate=3)
-    assert stratum.errors.trial_events == Pair(candidate=1)
-    assert stratum.errors.first_events == Pair(candidate=2)
-    assert stratum.p95.trial_events == Pair(stable=1, candidate=1)
+    assert stratum.of(Metric.ERRORS).trial_events == Pair(candidate=1)
+    assert stratum.of(Metric.ERRORS).first_events == Pair(candidate=2)
+    assert stratum.of(Metric.P95).trial_events == Pair(stable=1, candidate=1)
 
 
 def test_unit_is_one_trial_and_one_first_event_however_often_it_comes():
     unit = CANDIDATE_UNITS[0]
     (stratum,) = folded(*[line(unit, attempts=2, ms=50.0) for _ in range(9)]).counts().strata
     assert stratum.trials == Pair(candidate=1)
-    assert stratum.errors.first_events == stratum.errors.trial_events == Pair(candidate=1)
-    assert stratum.p95.first_events == Pair(candidate=1)
+    assert stratum.of(Metric.ERRORS).first_events == stratum.of(Metric.ERRORS).trial_events == Pair(candidate=1)
+    assert stratum.of(Metric.P95).first_events == Pair(candidate=1)
 
 
 @pytest.mark.parametrize(
@@ -206,3 +208,59 @@ def test_observer_reads_twenty_thousand_lines_a_second():
 
 def vars_of(one: Line) -> dict[str, object]:
     return {name: getattr(one, name) for name in one.__struct_fields__}
+
+
+def test_every_metric_is_counted_by_its_own_limit():
+    limits = Thresholds(of_stable=(5.0, 50.0), of_candidate=(10.0, 60.0), slo_ms=8.0)
+    b = CANDIDATE_UNITS
+
+    counts = folded(
+        line(b[0], ms=9.0),
+        line(b[1], ms=11.0),
+        line(b[2], ms=61.0),
+        line(b[3], prediction="fallback"),
+        line(b[3], prediction="fallback", at_s=151.0),
+        regimes=(replace(REGIME, thresholds=limits),),
+    ).counts()
+
+    (stratum,) = counts.strata
+    seen = {metric: stratum.of(metric).trial_events.candidate for metric in Metric}
+    assert seen == {Metric.ERRORS: 0, Metric.P95: 2, Metric.P99: 1, Metric.SLO: 3, Metric.FALLBACK: 1}
+    assert stratum.of(Metric.FALLBACK).first_events == Pair(candidate=1)
+
+
+def test_log_latencies_of_first_requests_are_summed_around_the_centre():
+    limits = replace(SLOW, centre_log_ms=log(2.0))
+    b = CANDIDATE_UNITS
+
+    counts = folded(
+        line(b[0], ms=4.0),
+        line(b[0], ms=400.0, at_s=151.0),
+        line(b[1], ms=1.0),
+        line(b[2], ms=8.0, host="s:1", attempts=2),
+        regimes=(replace(REGIME, thresholds=limits),),
+    ).counts()
+
+    seen = counts.strata[0].latency_candidate
+    assert (seen.n, seen.total, seen.squares) == (2, pytest.approx(0.0), pytest.approx(2 * log(2.0) ** 2))
+
+
+def test_scores_are_binned_for_the_arm_that_answered():
+    tally = new_tally()
+    tally.score_edges = {Arm.STABLE: (0.5,), Arm.CANDIDATE: (0.2, 0.4)}
+    a, b = STABLE_UNITS, CANDIDATE_UNITS
+
+    tally.fold(
+        [
+            line(a[0], score="0.5"),
+            line(b[0], score="0.1"),
+            line(b[1], score="0.39"),
+            line(b[2], score="0.9"),
+            line(b[3], score="0.9", attempts=2, host="s:1"),
+            line(b[4], score="0.1, 0.2"),
+            line(b[5]),
+        ],
+        [REGIME],
+    )
+
+    assert tally.counts().scores == {Arm.STABLE: (0, 1), Arm.CANDIDATE: (1, 1, 1)}

@@ -23,7 +23,9 @@ def test_repositorys_service_has_the_default_plan(project: Project):
         ({"steps": [{"weight": 100, "size_s": 1}]}, r"steps.0.weight = 100: Input should be less than 100"),
         ({"steps": [{"weight": 0.001, "size_s": 1}]}, r"steps.0.weight = 0.001: .* hundredths of a percent"),
         ({"steps": [{"weight": 5}]}, r"steps.0.size_s"),
-        ({"guardrails": {"p99": {}}}, r"guardrails.p99 = \{\}: Extra inputs"),
+        ({"guardrails": {"p98": {}}}, r"guardrails.p98 = \{\}: Extra inputs"),
+        ({"strategy": "shadow", "steps": [{"weight": 5, "size_s": 1}]}, r"strategy shadow has no steps"),
+        ({"strategy": "ab"}, r"strategy ab has exactly one step"),
         ({"guardrails": {"errors": {"delta": 0.9}}}, r"guardrails.errors.delta = 0.9"),
     ],
 )

@@ -50,7 +50,7 @@ def test_another_controllers_gap_is_left_out_when_only_the_new_span_is_known():
 
 
 def test_new_thresholds_begin_a_new_regime_at_the_same_weight():
-    slow = Thresholds(stable_ms=1, candidate_ms=2)
+    slow = Thresholds(of_stable=(1, 1), of_candidate=(2, 2))
     before = extend([], [span(500, 10, 14)], wanted=wanted(500), now_s=12)
     after = extend(before, [span(500, 10, 15)], wanted=wanted(500, since_s=12, thresholds=slow), now_s=13)
     assert spans_of(after) == [(500, 10, 13), (500, 12, 13)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from world import START, release
 
 from slipway.rollouts.codec import from_json, to_json
-from slipway.rollouts.counts import Counts, MetricCounts, Pair, Stratum
+from slipway.rollouts.counts import Arm, Counts, Metric, MetricCounts, Pair, Stratum
 from slipway.rollouts.desired import desired, split
 from slipway.rollouts.observation import Command, Observation, Order, StableLatency
 from slipway.rollouts.plan import RolloutPlan
@@ -63,8 +63,10 @@ def counts(weight: int, trials: tuple[int, int], errors=(0, 0), slow=(0, 0), **t
     stratum = Stratum(
         weight=weight,
         trials=pair[0],
-        errors=MetricCounts(first_events=pair[1], trial_events=pair[1]),
-        p95=MetricCounts(first_events=pair[2], trial_events=pair[2]),
+        events={
+            Metric.ERRORS: MetricCounts(first_events=pair[1], trial_events=pair[1]),
+            Metric.P95: MetricCounts(first_events=pair[2], trial_events=pair[2]),
+        },
     )
     return Counts(requests=sum(trials), candidate_requests=trials[1], strata=(stratum,), **totals)
 
@@ -137,7 +139,7 @@ def test_shadow_fixes_thresholds_from_stables_requests():
     climbed = after(state(Phase.SHADOW, elapsed_s=4.5), seen())
     assert (climbed.phase, climbed.step_index, split(climbed).weight) == (Phase.CANARY, 0, 500)
     assert climbed.thresholds is not None
-    assert (climbed.thresholds.stable_ms, climbed.thresholds.candidate_ms) == (5.0, 10.0)
+    assert (climbed.thresholds.of_stable[0], climbed.thresholds.of_candidate[0]) == (5.0, 10.0)
 
 
 def test_shadow_goes_on_when_stable_has_had_too_few_requests():
@@ -154,7 +156,7 @@ def test_thresholds_are_fixed_anew_before_each_step():
     climbed = after(state(Phase.CANARY, elapsed_s=8.0), seen(counts=counts(500, (700, 40))))
     assert climbed.step_index == 1
     assert climbed.thresholds is not None
-    assert climbed.thresholds.stable_ms == ENOUGH.p95_ms
+    assert climbed.thresholds.of_stable[0] == ENOUGH.p95_ms
 
 
 def test_last_step_soaks_as_soon_as_every_guardrail_is_proven():
@@ -418,3 +420,104 @@ def test_every_state_names_one_desired_world_with_stable_in_it(begin):
     assert want.slots[want.stable_slot] == want.stable
     assert 0 <= split(begin).weight <= 10_000
     assert split(begin).weight == 0 or begin.phase not in RETREATING or begin.phase is Phase.HOLD
+
+
+# --- people: hold, resume, freeze, approve
+
+
+def command(order: Order) -> tuple[Command, ...]:
+    return (Command(order=order, actor="ann", reason="a look first"),)
+
+
+@pytest.mark.parametrize(
+    ("stop", "go", "label"),
+    [(Order.HOLD, Order.RESUME, "HOLD(CANARY[0])"), (Order.FREEZE, Order.UNFREEZE, "FROZEN(CANARY[0])")],
+)
+def test_a_stopped_rollout_keeps_its_weight_and_goes_on_when_it_is_let_go(stop, go, label):
+    canary = state(Phase.CANARY, elapsed_s=7.5)
+    exposed = seen(counts=counts(500, (1000, 50)))
+
+    stopped = after(canary, replace(exposed, commands=command(stop)))
+    later = after(stopped, exposed, seconds=60.0)
+
+    assert (later.label, split(later).weight, later.elapsed_s) == (label, 500, 7.5)
+    assert after(later, replace(exposed, commands=command(go))).label == "CANARY[1]"
+
+
+@pytest.mark.parametrize("phase", [phase for phase in GOING if phase is not Phase.ROLLING_BACK])
+def test_a_stopped_rollout_still_goes_back(phase):
+    stopped = state(phase, frozen_by="ann", paused_by="ann", had_traffic=True)
+
+    assert after(stopped, seen(commands=command(Order.ABORT))).phase is Phase.ROLLING_BACK
+
+
+def test_a_frozen_canary_is_still_watched():
+    harmful = seen(counts=counts(500, (1000, 50), errors=(1, 30)))
+
+    assert after(state(Phase.CANARY, frozen_by="ann"), harmful).ending is Phase.ROLLED_BACK
+
+
+def test_proof_waits_for_an_approval_where_the_plan_asks_for_one():
+    last = state(Phase.CANARY, step_index=2, plan=RolloutPlan(approval=True))
+
+    waiting = after(last, seen(counts=PROVEN))
+    assert (waiting.phase, split(waiting).weight) == (Phase.AWAITING_APPROVAL, 5000)
+    assert after(waiting, seen(counts=PROVEN)).phase is Phase.AWAITING_APPROVAL
+    approved = after(waiting, seen(counts=PROVEN, commands=command(Order.APPROVE)))
+    assert (approved.phase, approved.approved_by) == (Phase.SOAKING, "ann")
+
+
+def test_nobody_approving_means_hold():
+    waiting = state(
+        Phase.AWAITING_APPROVAL, step_index=2, plan=RolloutPlan(approval=True, approval_s=60), had_traffic=True
+    )
+
+    held = after(waiting, seen(counts=PROVEN), seconds=61.0)
+
+    assert (held.phase, held.decided_by) == (Phase.HOLD, "approval")
+
+
+# --- other strategies
+
+
+def test_blue_green_gives_everything_at_once_and_soaks():
+    moved = after(state(Phase.SHADOW, plan=RolloutPlan.parse({"strategy": "blue_green"}), elapsed_s=60.0), seen())
+
+    assert (moved.phase, split(moved).weight, moved.had_traffic) == (Phase.SOAKING, 10_000, True)
+
+
+def test_shadow_ends_observed_and_never_has_traffic():
+    ending = after(state(Phase.SHADOW, plan=RolloutPlan.parse({"strategy": "shadow"}), elapsed_s=60.0), seen())
+    ended = after(ending, seen())
+
+    assert (ending.had_traffic, ended.phase, split(ending).weight) == (False, Phase.OBSERVED, 0)
+
+
+def test_ab_keeps_its_share_for_its_time_and_promotes_nothing():
+    plan = RolloutPlan.parse({"strategy": "ab", "steps": [{"weight": 50, "size_s": 100}]})
+    running = state(Phase.CANARY, plan=plan)
+
+    assert after(running, seen(counts=PROVEN)).phase is Phase.CANARY
+    assert after(replace(running, elapsed_s=99.5), seen(counts=PROVEN)).ending is Phase.OBSERVED
+
+
+# --- guardrails that hold instead of taking back
+
+
+def test_units_that_go_elsewhere_than_the_weight_says_hold_the_rollout():
+    held = after(state(Phase.CANARY), seen(counts=counts(500, (700, 300))))
+
+    assert (held.phase, held.decided_by) == (Phase.HOLD, "sample_ratio")
+
+
+def scored(candidate: tuple[int, int], stable: tuple[int, int]) -> Observation:
+    slot = replace(READY, score_edges=(0.5,), score_shares=(0.5, 0.5))
+    bins = {Arm.CANDIDATE: candidate, Arm.STABLE: stable}
+    return seen(stable=slot, candidate=slot, counts=replace(counts(5000, (500, 500)), scores=bins))
+
+
+def test_scores_that_moved_hold_the_rollout_unless_stables_moved_too():
+    alone, both = scored((450, 50), (250, 250)), scored((450, 50), (450, 50))
+
+    assert after(state(Phase.CANARY), alone).decided_by == "drift"
+    assert after(state(Phase.CANARY), both).phase is Phase.CANARY
