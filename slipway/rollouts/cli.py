@@ -123,11 +123,11 @@ def watch(rollout: Rollout) -> None:
 @app.command(epilog="Example: slipway rollouts replay churn-3f9ac2d1b7e0-1")
 def replay(rollout: Rollout, *, json: Json = False) -> None:
     """Decide a rollout again from its journal alone; exit 3 at the first decision that differs, naming it."""
-    from slipway.local.settings import PostgresSettings  # noqa: PLC0415  --help must not pay for it
     from slipway.monitoring.journal import JournalBroken, PostgresJournal  # noqa: PLC0415
     from slipway.rollouts.errors import RolloutNotFound  # noqa: PLC0415
     from slipway.rollouts.replay import first_difference  # noqa: PLC0415
     from slipway.rollouts.state import STREAMS  # noqa: PLC0415
+    from slipway.settings import PostgresSettings  # noqa: PLC0415  --help must not pay for it
 
     with closing(PostgresJournal(PostgresSettings.load(Project.find()))) as journal:
         streams = [head.stream for head in journal.heads(STREAMS) if head.stream.endswith(f"/{rollout}")]

@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from slipway.local.settings import PostgresSettings
 
 from slipway.bentos import releases
 from slipway.project import Project
+from slipway.settings import PostgresSettings
 
 
 @pytest.fixture(scope="session")
