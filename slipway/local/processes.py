@@ -147,7 +147,9 @@ class ProcessManager:
         while (reason := _why_not_ready(program, status)) is not None:
             if status.restarts:
                 self._fail_if_port_taken(program)
-            hopeless = _HOPELESS in {status.failed_starts, status.restarts - first.restarts}
+            # Counted from here on: a program that is added again, on another port, begins with a clean slate.
+            failures = max(status.failed_starts - first.failed_starts, status.restarts - first.restarts)
+            hopeless = failures >= _HOPELESS
             if hopeless or status.state in {ProgramState.FATAL, ProgramState.STOPPED, ProgramState.ABSENT}:
                 self._fail(program, f"can't start ({status.state}, {reason})")
             if time.monotonic() > deadline:

@@ -3,10 +3,12 @@
 import time
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.live import Live
+from rich.progress import MofNCompleteColumn, Progress
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
@@ -93,6 +95,40 @@ def plan(
         print_json(asdict(seen))
     else:
         _foretell(seen)
+
+
+@app.command(epilog="Example: slipway rollouts simulate canary.toml --replications 2000 --seed 1")
+def simulate(
+    file: Annotated[Path, typer.Argument(help="a TOML file with the tables [rollout] and [truth]")],
+    *,
+    replications: Annotated[int, typer.Option(min=1, max=1_000_000, help="how many rollouts")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same rollouts")] = 0,
+    json: Json = False,
+) -> None:
+    """Run a plan against traffic that never happened: how often it promotes, takes back, holds, and how soon."""
+    from slipway.rollouts import simulations  # noqa: PLC0415  --help must not pay for numpy
+
+    wanted, truth = simulations.load(file)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as progress:
+        bar = progress.add_task("rollouts", total=replications)
+        found = simulations.run(
+            wanted,
+            truth,
+            replications=replications,
+            seed=seed,
+            on_progress=lambda done: progress.update(bar, completed=done),
+        )
+    if json:
+        print_json(found)
+        return
+    table = Table("of", f"{replications:,} rollouts", box=None)
+    for name in ("promoted", "rolled_back", "held", "observed"):
+        table.add_row(name.replace("_", " "), f"{found[name]:,} ({found[name] / replications:.2%})")
+    for name in ("candidate_requests", "seconds"):
+        table.add_row(name.replace("_", " "), f"median {found[name]['median']:,g}, p95 {found[name]['p95']:,g}")
+    for name, times in found["deciding"].items():
+        table.add_row(f"ended by {name}", f"{times:,}")
+    console.print(table)
 
 
 @app.command(epilog="Example: slipway rollouts wait churn-3f9ac2d1b7e0-1 --timeout 600")

@@ -99,7 +99,7 @@ class _Window:
 
 
 @dataclass(slots=True)
-class _Cells:
+class Cells:
     """The counts of one stratum, by arm."""
 
     trials: list[int] = field(default_factory=lambda: [0, 0])
@@ -107,11 +107,12 @@ class _Cells:
     among_trials: dict[Metric, list[int]] = field(default_factory=lambda: {metric: [0, 0] for metric in METRICS})
     latency: list[list[float]] = field(default_factory=lambda: [[0, 0.0, 0.0], [0, 0.0, 0.0]])
 
-    def add_latency(self, side: int, centred: float) -> None:
+    def add_latencies(self, side: int, count: int, total: float, squares: float) -> None:
+        """Add log-latencies around their centre, by their sums."""
         sums = self.latency[side]
-        sums[0] += 1
-        sums[1] += centred
-        sums[2] += centred * centred
+        sums[0] += count
+        sums[1] += total
+        sums[2] += squares
 
     def freeze(self, weight: int) -> Stratum:
         return Stratum(
@@ -151,7 +152,7 @@ class Tally:
     first_candidate_failures: int = 0
     misrouted: int = 0
     _units: dict[str, int] = field(default_factory=dict)
-    _cells: dict[int, _Cells] = field(default_factory=dict)
+    _cells: dict[int, Cells] = field(default_factory=dict)
     _scores: dict[Arm, list[int]] = field(default_factory=dict)
     _windows: dict[Arm, _Window] = field(default_factory=lambda: {arm: _Window() for arm in Arm})
     _latencies_ms: list[float] = field(default_factory=list)
@@ -236,7 +237,7 @@ class Tally:
             self._keep_latency(line.ms, regime)
         if regime.weight == 0:
             return  # nobody was exposed yet: a unit's first request in the rollout is still to come
-        cells = self._cells.get(regime.weight) or self._cells.setdefault(regime.weight, _Cells())
+        cells = self._cells.get(regime.weight) or self._cells.setdefault(regime.weight, Cells())
         happened = _events(line, arm, regime, failed=failed)
         side = int(arm is Arm.CANDIDATE)
         known = self._units.get(unit, 0)
@@ -244,7 +245,8 @@ class Tally:
             cells.trials[side] += 1
             _tick(cells.among_trials, happened, side)
             if line.ms is not None and regime.thresholds is not None and not failed:
-                cells.add_latency(side, log(max(line.ms, LEAST_MS)) - regime.thresholds.centre_log_ms)
+                centred = log(max(line.ms, LEAST_MS)) - regime.thresholds.centre_log_ms
+                cells.add_latencies(side, 1, centred, centred * centred)
             self._keep_score(line, arm, failed=failed)
         _tick(cells.firsts, happened & ~known, side)
         self._units[unit] = known | SEEN | happened

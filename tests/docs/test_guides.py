@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from slipway.cli import app
+from slipway.rollouts import simulations
 from tests.docs.guides import GUIDES, ROOT, commands
 
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
@@ -44,3 +45,13 @@ def test_guides_have_commands():
 def test_links_of_a_guide_point_at_files(guide):
     for target in LINK.findall(guide.read_text(encoding="utf-8")):
         assert (guide.parent / target).exists(), f"{guide.name} links to {target}, which does not exist"
+
+
+def test_simulation_of_the_guide_is_one_that_runs(tmp_path):
+    text = (ROOT / "docs" / "rollouts.md").read_text(encoding="utf-8")
+    file = tmp_path / "guide.toml"
+    file.write_text(re.search(r"```toml\n(.*?)```", text, re.DOTALL).group(1))
+
+    plan, truth = simulations.load(file)
+
+    assert simulations.run(plan, truth, replications=2, seed=1, workers=1)["replications"] == 2
