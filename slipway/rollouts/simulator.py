@@ -50,7 +50,7 @@ class Simulated:
 def simulate(plan: RolloutPlan, truth: Truth, *, seed: tuple[int, int]) -> Simulated:
     """Run one rollout to its end; the same seed gives the same rollout on every machine."""
     world = _World(plan, truth, np.random.default_rng(seed))
-    state, now = _begin(plan), START
+    state, now = begin(plan), START
     while state.phase not in {Phase.ROLLING_BACK, Phase.SWAPPING} and not state.is_finished:
         now += timedelta(seconds=LOOK_S)
         seen = world.look(split(state).weight, state.thresholds, (now - START).total_seconds())
@@ -70,7 +70,8 @@ def simulate(plan: RolloutPlan, truth: Truth, *, seed: tuple[int, int]) -> Simul
     )
 
 
-def _begin(plan: RolloutPlan) -> RolloutState:
+def begin(plan: RolloutPlan) -> RolloutState:
+    """Return a rollout whose candidate is ready and gets its first mirrored requests."""
     stable, candidate = (
         Release(
             service="simulated",
