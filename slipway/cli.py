@@ -1,5 +1,6 @@
 """The command line: one table of commands, each loaded only when it is called."""
 
+import errno
 import importlib
 import signal
 import sys
@@ -101,6 +102,12 @@ def main() -> None:
     except SlipwayError as error:
         console.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        where = f" for {error.filename}" if error.filename else ""
+        console.print(f"[bold red]error:[/] no space left on the disk{where}; free some and run the command again")
+        sys.exit(1)
 
 
 def _escape(text: str) -> str:
