@@ -66,10 +66,13 @@ def test_rollout_is_decided_again_from_its_journal_until_an_event_is_edited_by_h
         stream = f"rollout/churn/{rollout}"
         select = "select body::text from monitoring.journal where stream = %s and seq = 5"
         ((body,),) = database.execute(select, (stream,)).fetchall()
+        # The table refuses changes; whoever owns it can still make it take them.
+        database.execute("alter table monitoring.journal disable trigger journal_is_append_only")
         update = "update monitoring.journal set body = %s::json where stream = %s and seq = 5"
         database.execute(update, (body.replace("churn", "chunk"), stream))
         edited = checkout.slipway("rollouts", "replay", rollout)
         database.execute(update, (body, stream))
+        database.execute("alter table monitoring.journal enable trigger journal_is_append_only")
     assert edited.returncode == 3
     assert "5" in edited.stderr
     assert checkout.slipway("rollouts", "replay", rollout).returncode == 0

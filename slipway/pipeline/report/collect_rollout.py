@@ -315,6 +315,26 @@ def _guardrails(events: Sequence[Event], plan: RolloutPlan) -> Iterator[Guardrai
         )
 
 
+# What the guardrails that never promote are there for.
+OTHERS = {
+    "p99": ("Very slow requests against stable", "As for slow requests, by stable's p99."),
+    "latency": (
+        "Typical latency against stable",
+        "Taken back on proof that the geometric mean latency is higher than the plan allows.",
+    ),
+    "slo": ("Slow requests against the objective", "Taken back where too many take longer than the plan's limit."),
+    "fallback": (
+        "Predictions from defaults against stable",
+        "Taken back on proof that it predicts from defaults instead of features more often than stable.",
+    ),
+    "drift": (
+        "Scores against its own hold-out rows",
+        "Held where the candidate's scores have moved from those of its hold-out rows, and stable's have not.",
+    ),
+    "sample_ratio": ("Users against the weights", "Held where users are not split as the weights say."),
+}
+
+
 def _about(name: str, plan: RolloutPlan) -> tuple[str, str]:
     errors, slow = plan.guardrails.errors, plan.guardrails.p95
     if name == ABSOLUTE:
@@ -333,4 +353,5 @@ def _about(name: str, plan: RolloutPlan) -> tuple[str, str]:
             f"{slow.ratio:g} times it, at least {slow.floor_ms:g} ms. Promoted on proof of at most "
             f"{1 + slow.margin:g} times stable's share of slow requests."
         )
-    return name.replace("_", " "), ""
+    title, words = OTHERS.get(name, (name.replace("_", " "), ""))
+    return title, words
