@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 from supervisor.states import STOPPED_STATES, ProcessStates
@@ -145,7 +146,7 @@ class ProcessManager:
         deadline = time.monotonic() + limit_s
         first = status = self.status_of(program.name)
         while (reason := _why_not_ready(program, status)) is not None:
-            if status.restarts:
+            if status.restarts or status.failed_starts:
                 self._fail_if_port_taken(program)
             # Counted from here on: a program that is added again, on another port, begins with a clean slate.
             failures = max(status.failed_starts - first.failed_starts, status.restarts - first.restarts)
@@ -245,7 +246,9 @@ class ProcessManager:
         raise ProgramFailed(msg)
 
     def _fail_if_port_taken(self, program: Program) -> None:
-        for port in ports_of(program.ready):
+        # A program may listen on two: Envoy is ready on its administration's port and serves on another.
+        served = urlsplit(program.url).port
+        for port in (*ports_of(program.ready), *((served,) if served else ())):
             if not is_free(port) and port not in self.ports():
                 raise PortTaken(program.name, port)
 

@@ -204,6 +204,30 @@ def test_wait_ready_gives_up_when_the_program_keeps_dying_late(manager: ProcessM
     assert time.monotonic() - started < 20
 
 
+def test_a_program_begins_anew_when_its_configuration_names_another_port(
+    manager: ProcessManager, tmp_path: Path
+) -> None:
+    configured = tmp_path / "port"
+    code = "import pathlib,sys; sys.argv[1]=pathlib.Path(sys.argv[1]).read_text();" + SERVE
+
+    def web(ready: int, served: int) -> Program:
+        configured.write_text(str(served))
+        return python("web", code, str(configured), ready=Ready(tcp=ready), url=f"http://127.0.0.1:{served}")
+
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        # Its readiness is asked elsewhere: only the URL names the port that a stranger has.
+        hindered = web(free_port(), stranger.getsockname()[1])
+        manager.add(hindered)
+        until(lambda: manager.status_of("web").failed_starts >= 3, timeout_s=30)
+        with pytest.raises(PortTaken):
+            manager.wait_ready(hindered)
+        port = free_port()
+        moved = web(port, port)
+        manager.add(moved)  # the same command: what it reads has changed
+        manager.wait_ready(moved)
+    assert manager.ports() == {port}
+
+
 def test_wait_ready_is_not_deceived_when_a_stranger_has_the_port(manager: ProcessManager) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
