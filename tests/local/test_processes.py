@@ -175,7 +175,9 @@ def test_the_children_of_a_program_are_gone_when_it_dies(manager: ProcessManager
 def test_wait_ready_shows_the_log_when_the_program_can_not_start(manager: ProcessManager) -> None:
     program = python("web", "print('no such file: model.onnx'); raise SystemExit(1)", ready=Ready(tcp=free_port()))
     manager.add(program)
-    with pytest.raises(ProgramFailed, match=r"web can't start \(backoff.*\n.*no such file: model.onnx") as caught:
+    with pytest.raises(
+        ProgramFailed, match=r"web can't start \((backoff|starting).*\n.*no such file: model.onnx"
+    ) as caught:
         manager.wait_ready(program)
     assert str(manager.log_path("web")) in str(caught.value)
 

@@ -18,7 +18,17 @@ PLOTS_OF = {
     "search": {"search"},
     "model": {"roc", "pr", "calibration", "slices", "difference"},
     "load": {"throughput", "latency"},
-    "rollout": {"traffic-wide", "traffic-narrow", "evidence-errors", "evidence-p95", "evidence-errors_absolute"},
+    "rollout": {
+        "traffic-wide",
+        "traffic-narrow",
+        "evidence-errors",
+        "evidence-p95",
+        "evidence-errors_absolute",
+        "evidence-p99",
+        "evidence-fallback",
+        "evidence-latency",
+        "evidence-sample_ratio",
+    },
 }
 FIELDS = {"data": "quality", "search": "search", "model": "comparison", "load": "load", "rollout": "rollout"}
 VOID = {"meta", "link", "br", "hr", "img", "input"}
