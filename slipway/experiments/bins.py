@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from slipway.experiments.beta_binomial import log_e_above, log_e_below
 from slipway.experiments.evalues import log_mean
 
+# An expected share that equals the effect, but for rounding, can't fall below anything.
+TINY = 1e-9
+
 
 def log_e_moved(counts: Sequence[int], *, expected: Sequence[float], effect: float) -> float:
     """Return the log e-value against "each bin's share is within ``effect`` of the expected one".
@@ -23,6 +26,6 @@ def log_e_moved(counts: Sequence[int], *, expected: Sequence[float], effect: flo
     for count, share in zip(counts, expected, strict=True):
         if share + effect < 1.0:
             log_es.append(log_e_above(count, trials, limit=share + effect))
-        if share - effect > 0.0:
+        if share - effect > TINY:
             log_es.append(log_e_below(count, trials, limit=share - effect))
     return log_mean(log_es) if log_es else 0.0

@@ -1,5 +1,6 @@
 """The main job on the real file, as a user runs it: shipped, unchanged, sabotaged, refused, taken back."""
 
+import contextlib
 import ipaddress
 import json
 from pathlib import Path
@@ -113,20 +114,25 @@ def test_promoted_version_is_taken_back_when_asked(checkout, stable):
     assert releases.load(project, "churn").stable.model_version < stable.model_version
 
 
-def connections(process: psutil.Process) -> list:
-    try:
-        return process.net_connections(kind="inet")
-    except psutil.NoSuchProcess:  # a worker that ended meanwhile: the one in its place is looked at
-        return []
+def connections(pid: int) -> list:
+    """The connections of a process and its children; one that ended meanwhile has none."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += one.net_connections(kind="inet")
+    return found
 
 
 def test_nothing_leaves_the_loopback_when_shipping(checkout, promoted):
     seen = Path(checkout.env["SLIPWAY_NETWATCH"])
     assert not seen.exists(), seen.read_text()
+    looked_at = []
     for server in json.loads(checkout.slipway("status", "--json").stdout):
-        process = psutil.Process(server["pid"])
-        for one in (process, *process.children(recursive=True)):
-            for connection in connections(one):
-                for address in filter(None, (connection.laddr, connection.raddr)):
-                    ip = ipaddress.ip_address(address.ip.removeprefix("::ffff:"))
-                    assert ip.is_loopback, f"{server['name']}: {connection}"
+        looked_at += connections(server["pid"])
+        for connection in looked_at:
+            for address in filter(None, (connection.laddr, connection.raddr)):
+                ip = ipaddress.ip_address(address.ip.removeprefix("::ffff:"))
+                assert ip.is_loopback, f"{server['name']}: {connection}"
+    assert len(looked_at) >= 10

@@ -27,3 +27,10 @@ def test_an_emptied_tenth_is_within_the_effect_and_a_doubled_one_is_not():
 def test_bins_without_an_expected_share_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         log_e_moved([1, 2, 3], expected=[0.5, 0.5], effect=0.1)
+
+
+def test_a_share_that_equals_the_effect_but_for_rounding_has_no_lower_limit():
+    share = 0.1 + 1e-17
+    ten = [share, *[0.1] * 9]
+
+    assert log_e_moved([0, *[100] * 9], expected=ten, effect=0.1) < 0
