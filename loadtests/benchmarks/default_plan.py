@@ -5,7 +5,7 @@ Needs a project in which ``slipway ship churn`` has promoted a version over anot
     .venv/bin/python loadtests/benchmarks/default_plan.py --runs 20
 
 Each run takes the service back to its previous release and rolls the promoted one out again. The plan's soak time
-differs by a millisecond from run to run, which makes each rollout a new one: attempts of one and the same rollout would
+differs by microseconds from run to run, which makes each rollout a new one: attempts of one and the same rollout would
 go on with the evidence of those before them.
 """
 
@@ -67,7 +67,7 @@ def main() -> None:
     runs = []
     for number in range(asked.runs):
         controller.wait(controller.rollback(asked.service, actor=ACTOR)["id"], timeout_s=120)
-        plan = default.model_copy(update={"soak_s": default.soak_s + (number + 1) / 1000})
+        plan = default.model_copy(update={"soak_s": default.soak_s + (time.time_ns() // 1000 % 1_000_000) / 1e9})
         runs.append(one(controller, known.stable, plan, ids, project.home / "benchmark.json", asked.rps))
         sys.stderr.write(f"{number + 1}/{asked.runs}: {json.dumps(runs[-1])}\n")
     keep(

@@ -1,7 +1,5 @@
 """Commands that compose several packages: ship, rollback, the stack, doctor, settings."""
 
-import getpass
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from slipway.console import console, print_json
+from slipway.console import actor, console, print_json
 from slipway.errors import UsageError
 from slipway.pipeline.settings import PipelineSettings, env_example
 from slipway.project import Project
@@ -19,11 +17,6 @@ app = typer.Typer(pretty_exceptions_show_locals=False)
 INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 SABOTAGES = ("errors", "latency", "crash", "quality")
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON on standard output.")]
-
-
-def actor() -> str:
-    """Return who acts: the CI's actor, else the operating system's user."""
-    return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
 
 
 @app.command(epilog="Example: slipway ship churn --data customers.csv --rps 100")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.pipeline.cli import actor
+from slipway.console import actor
 from slipway.pipeline.context import Options
 from slipway.pipeline.settings import PipelineSettings
 from slipway.pipeline.ship import STEPS, ship

@@ -12,12 +12,11 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from slipway.console import console, print_json
+from slipway.console import actor, console, print_json
 from slipway.project import Project
 from slipway.rollouts import people_cli
 from slipway.rollouts.client import Controller
 from slipway.rollouts.forecast import Forecast, Found, forecast
-from slipway.rollouts.people_cli import actor
 from slipway.rollouts.plan import RolloutPlan
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Foresee, watch and steer rollouts.")

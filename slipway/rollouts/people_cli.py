@@ -1,12 +1,10 @@
 """What people tell rollouts to do: approve, hold, resume, freeze, unfreeze."""
 
-import getpass
-import os
 from typing import Annotated
 
 import typer
 
-from slipway.console import console, print_json
+from slipway.console import actor, console, print_json
 from slipway.project import Project
 from slipway.rollouts.client import Controller
 from slipway.rollouts.freezes import EVERY_SERVICE
@@ -17,11 +15,6 @@ Json = Annotated[bool, typer.Option("--json", help="print data on standard outpu
 Rollout = Annotated[str, typer.Argument(help="the rollout's id, as 'slipway rollouts status' shows it")]
 Reason = Annotated[str, typer.Option(help="why, for the journal")]
 Service = Annotated[str, typer.Argument(help="a service; nothing: all of them")]
-
-
-def actor() -> str:
-    """Return who acts: the CI's actor, else the operating system's user."""
-    return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
 
 
 @app.command(epilog="Example: slipway rollouts approve churn-3f9ac2d1b7e0-1 --reason 'seen in the report'")
