@@ -220,7 +220,7 @@ class Users:
         connection.close()
 
 
-def wait_until(true: Callable[[], bool], *, timeout_s: float = 10) -> float:
+def wait_until(true: Callable[[], bool], *, timeout_s: float = 30) -> float:
     """Wait until something holds; return how long that took."""
     begun = time.monotonic()
     while not true():
