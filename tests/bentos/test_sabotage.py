@@ -83,7 +83,7 @@ def test_an_answer_takes_ten_times_as_long_when_latency_is_baked_in() -> None:
     app = break_requests(takes_20_ms, Sabotage.LATENCY)
     started = time.perf_counter()
     assert asyncio.run(ask(app, EDGE)) == ["answered"]
-    assert 0.2 <= time.perf_counter() - started < 0.6
+    assert 0.2 <= time.perf_counter() - started < 5
 
 
 def test_the_process_is_gone_when_crash_is_baked_in_and_load_comes() -> None:

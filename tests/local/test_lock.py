@@ -58,4 +58,4 @@ def test_the_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path) -> No
     holder.stdout.close()
     started = time.monotonic()
     with locked(path, timeout_s=5):
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 4
